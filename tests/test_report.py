@@ -105,7 +105,7 @@ def site(tmp_path_factory):
                     new_output("display_data", {"text/markdown": f"*{ALT}*"}),
                 ],
             ),
-            new_markdown_cell("## Strata\nSee [04](04_mini.ipynb)."),
+            new_markdown_cell("## Strata\nSee [04](04_mini.ipynb), [how](../docs/how.md)."),
             new_code_cell(
                 "table",
                 outputs=[
@@ -197,7 +197,7 @@ def test_figures_are_the_large_ones_with_their_caption_once(site):
 def test_sections_and_other_pages_are_linked_and_missing_pages_become_text(site):
     text, parsed = page(site, "01_eda")
     assert {"02_split.html", "#Strata"} <= set(parsed.links)
-    assert "See 04." in text
+    assert "See 04, how [<code>docs/how.md</code>]." in text
 
 
 def test_the_index_shows_the_question_thumbnail_and_key_numbers(site):

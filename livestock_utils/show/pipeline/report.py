@@ -259,12 +259,13 @@ def _style() -> str:
 
 
 def _link(page: str, names: set[str]) -> str:
-    """Links to notebooks become links to their pages; those without a page, plain text."""
+    """Links to notebooks lead to their pages, or become text; those to documents become names."""
 
     def fix(match: re.Match) -> str:
-        name = Path(html.unescape(match["target"])).stem
-        return f'<a href="{name}.html">{match["text"]}</a>' if name in names else match["text"]
+        path = Path(html.unescape(match["target"]))
+        if path.stem in names:
+            return f'<a href="{path.stem}.html">{match["text"]}</a>'
+        return match["text"] + f" [<code>docs/{path.name}</code>]" * (path.suffix == ".md")
 
-    return re.sub(
-        r'<a href="(?P<target>[^":?#]+\.ipynb)"[^>]*>(?P<text>.*?)</a>', fix, page, flags=re.S
-    )
+    link = r'<a href="(?P<target>[^":?#]+\.(?:ipynb|md))"[^>]*>(?P<text>.*?)</a>'
+    return re.sub(link, fix, page, flags=re.S)

@@ -20,6 +20,7 @@ def write_single_file(index: Path, max_bytes: int = 20_000_000) -> Path:
     sheets = "".join(_sheet(path) for path in pages)
     whole = index.read_text(encoding="utf-8").replace("</main>", f"{sheets}</main>", 1)
     whole = re.sub(r'href="index\.html(?:#[^"]*)?"', 'href="#content"', whole)
+    whole = whole.replace('href="../', 'href="')  # it lies beside the folder, not in it
     whole = re.sub(r'href="(\d\d_\w+)\.html"', r'href="#\1"', whole)
     whole = re.sub(r'href="(\d\d_\w+)\.html#([^"]+)"', r'href="#\1--\2"', whole)
     whole = re.sub(r'<p class="downloads">.*?</p>', "", whole, flags=re.S)  # too large to carry

@@ -120,7 +120,8 @@
     link.addEventListener("click", () => {
       link.href = URL.createObjectURL(new Blob(["\ufeff", csv(table)], { type: "text/csv" }));
     });
-    inner.closest(".edge").after(link);
+    const fold = inner.querySelector("details");  // a folded table's link is folded with it
+    if (fold) fold.append(link); else inner.closest(".edge").after(link);
     const head = table.tHead && table.tHead.rows.length === 1 && table.tHead.rows[0];
     const best = head ? [...head.cells].findIndex((cell) => /^m?AP75$/.test(cell.textContent.trim())) : -1;
     if (narrow.matches && best > 1 && !table.querySelector("[rowspan], [colspan]")) {
