@@ -122,8 +122,9 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def at_hand(folder: str | os.PathLike) -> Path:
-    """A folder of archives where reading is fast: on Colab a checked copy of Drive's, unless they
-    are extracted already, or too large for the local disk."""
+    """A folder of archives where reading is fast: on Colab a checked copy of Drive's, which is slow
+    for reads here and there. Archives that are extracted already, or too large for the local disk,
+    are read where they are."""
     source = Path(folder)
     is_on_drive = on_colab() and source.resolve().is_relative_to(DRIVE.resolve())
     if not is_on_drive or not source.is_dir():

@@ -20,9 +20,10 @@ _cleared: set[str] = set()
 def whole_file(
     path: str | os.PathLike, mode: str = "wb", named: Callable[[], str | os.PathLike] | None = None
 ) -> Iterator[IO[Any]]:
-    """A temporary file beside `path` ("wb", or "w" for UTF-8) that takes its name, or that of
-    `named` (asked when all is written), if the block ends without an error. The first write into a
-    folder clears what killed processes left."""
+    """A temporary file beside `path` that takes its name when the block ends without an error;
+    `mode` is "wb" or "w" (UTF-8). `named` gives another path in the folder, asked when all is
+    written (a name made of a hash). The first write into a folder clears what killed processes
+    left."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(target.parent)

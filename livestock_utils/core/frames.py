@@ -45,8 +45,9 @@ def fit(
     width_px: int, height_px: int, image_size: int, stride: int = 32, like: str = "detect"
 ) -> _Letterbox:
     """Plan a letterbox: long side `image_size`, short side padded to a multiple of `stride`.
-    `like`: "detect" as yolov5's detect.py (round, least padding); "val" as its val.py (round up,
-    half a stride more), which its metrics are measured with."""
+    like="detect": as yolov5's detect.py (round, least padding); "val": as its val.py at rectangular
+    batches of one shape (round up, half a stride of extra padding), which its metrics are measured
+    with."""
     ratio = image_size / max(width_px, height_px)
     if like == "val":
         resized = math.ceil(width_px * ratio), math.ceil(height_px * ratio)

@@ -39,8 +39,9 @@ def overlaps(
 def near(
     first_xyxy: Floats, second_xyxy: Floats, least_iou: float
 ) -> tuple[Places, Places, Floats]:
-    """(rows of the first, of the second, IoU) of the pairs of boxes of one image that overlap by
-    `least_iou` or more: sorted by x_min, few pairs are looked at, and memory follows these."""
+    """(rows of the first, of the second, IoU) of the pairs of boxes of one image that overlap by at
+    least `least_iou`. Such boxes begin side by side, within what that leaves of their width: sorted
+    by x_min few pairs are looked at, and memory follows these."""
     order, one = np.argsort(second_xyxy[:, 0]), np.ascontiguousarray(first_xyxy.T)
     other = np.ascontiguousarray(second_xyxy[order].T)
     reach = np.maximum(one[2:] - one[:2], 1) * (1.001 - least_iou)

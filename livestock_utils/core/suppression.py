@@ -31,7 +31,8 @@ def diou_nms(
     xyxy: Float32s, confidence: Float32s, iou_threshold: float, most: int | None = None
 ) -> Flags:
     """Greedy suppression by DIoU = IoU - (distance of centres / diagonal of the box around both)^2
-    (Zheng et al. 2020) -> kept (n,), the first `most`."""
+    (Zheng et al. 2020) -> kept (n,), the first `most`: neighbours whose centres lie apart
+    survive."""
     kept = np.zeros(len(confidence), dtype=bool)
     boxes = xyxy.astype(np.float64)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

@@ -15,8 +15,9 @@ R = TypeVar("R")
 
 
 def share_cores() -> None:
-    """Let torch's waiting threads sleep here and in what this starts; before torch loads. Beside
-    another busy process one that spins was up to 20 times slower. A user's values stay."""
+    """Let torch's waiting threads sleep in this process and those it starts; before torch loads.
+    Beside another busy process a training that spins was up to 20 times slower; one that sleeps
+    lost a third. A user's own values stay."""
     for name, value in _SHARING.items():
         os.environ.setdefault(name, value)
 

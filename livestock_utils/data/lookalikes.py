@@ -37,8 +37,9 @@ _CHUNK = 256
 
 
 def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) -> pd.Series:
-    """64-bit perceptual hash of each image by image_id, a uint64 Series without those that cannot
-    be decoded (logged). `cache` (a CSV) is good while sizes, in a zip CRCs, are the same."""
+    """64-bit perceptual hash of each image, a uint64 Series indexed by image_id (sorted). `cache`
+    (a CSV, made if absent) is good while sizes, and in a zip CRCs, are the same. Images that cannot
+    be decoded are left out, with one logged line that counts them."""
     table = photos.images.sort_values("image_id", ignore_index=True)
     known = _read_cache(cache)
     with photos.reader() as reader:
@@ -70,8 +71,9 @@ def perceptual_hashes(photos: Photos, cache: str | os.PathLike | None = None) ->
 def near_duplicate_groups(
     hashes: pd.Series, images: pd.DataFrame, max_distance: int = MAX_DISTANCE
 ) -> pd.Series:
-    """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it:
-    large ones make one group of a fixed camera's photos. One without a hash is alone."""
+    """Groups: image_id -> smallest image_id that steps of at most `max_distance` bits link to it.
+    One without a hash is a group of its own. Groups chain: with a fixed camera a large
+    `max_distance` makes one group of everything."""
     if not 0 <= max_distance <= 64:
         raise DatasetError(f"max_distance must lie in [0, 64] bits, got {max_distance}")
     ids = images["image_id"].sort_values(ignore_index=True)

@@ -279,8 +279,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def read_hyp(hyp: str | os.PathLike | Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None).
-    TrainingError for an absent file, and a key that is missing, unknown or out of range."""
+    """Checked hyperparameters from a mapping, a file, a name in `hyp/`, or yolov5's (None). Raises
+    TrainingError for a file that is absent, and for a key that is missing, unknown or out of
+    range."""
     if isinstance(hyp, Mapping):
         values, where = dict(hyp), "hyp"
     else:

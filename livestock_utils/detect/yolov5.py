@@ -102,9 +102,10 @@ def modules() -> Yolov5:
 
 @contextlib.contextmanager
 def _quiet_import() -> Iterator[None]:
-    """sys.path, stubs and muted setters while a module of yolov5 is imported: it sets print
-    options, OpenCV's threads, matplotlib's backend, logging, OMP_NUM_THREADS, warning filters. None
-    stays."""
+    """sys.path, stubs and muted setters while a module of yolov5 is imported. yolov5 sets print
+    options of numpy, pandas and torch, OpenCV's threads, matplotlib's backend (no more inline
+    figures), logging (which closes everybody's handlers), environment variables (OMP_NUM_THREADS
+    too), sys.path and warning filters. None of them outlives the import."""
     import cv2
     import matplotlib
     import numpy as np
@@ -134,8 +135,9 @@ def _quiet_import() -> Iterator[None]:
 
 
 def _stubs() -> dict[str, types.ModuleType]:
-    """Modules that yolov5 imports and nothing here uses; of ultralytics (AGPL-3.0)
-    check_requirements, which would run pip. pkg_resources is gone from setuptools 82."""
+    """Modules that yolov5 imports and nothing here uses. pkg_resources is gone from setuptools 82;
+    of ultralytics (AGPL-3.0) check_requirements, which would run pip; roboflow is for uploads of
+    train.py."""
     from packaging.version import parse
 
     members: dict[str, dict[str, Any]] = {

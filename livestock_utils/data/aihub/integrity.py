@@ -115,8 +115,9 @@ def survey(
 
 
 def list_archives(folder: str | os.PathLike | reading.Found) -> pd.DataFrame:
-    """What lies in `folder` or data root: archive, kind, species, form, files (0 if it cannot be
-    opened), megabytes, is_read (not: Validation beside Training)."""
+    """What lies in `folder` or data root: archive, kind, species, form, files, megabytes, is_read.
+    `files` counts the images or labels inside, 0 if the archive cannot be opened; `is_read` is
+    False for Validation archives beside Training ones."""
     if isinstance(folder, reading.Found):
         if folder.layout != reading.AIHUB:
             return reading.listing(folder)

@@ -47,10 +47,11 @@ class Found:
 def find_archives(
     folder: str | os.PathLike, within: str = ""
 ) -> tuple[list[Found], dict[str, str]]:
-    """Archives below `folder` by their names (NFC) -> (archives by path, {path: why not}). A name,
-    or a folder above it, holds 원천 or 라벨, or begins with TS, TL, VS or VL (Training, Validation;
-    S images, L labels), and holds a word of the species; the longest wins. An extracted folder is
-    left out beside its zip."""
+    """Archives below `folder` by their names -> (archives by path, {path: why not}). A name, or a
+    folder above it, holds 원천 or 라벨, or begins with TS, TL, VS or VL (TS_소.zip, VL1.돼지.zip):
+    T is Training, V Validation, S images, L labels. It also holds a word of the species
+    (species.yaml); the longest wins. Names are compared in Unicode NFC, so that decomposed Hangul
+    from macOS or Drive matches. An extracted folder is left out when its zip stands beside it."""
     top = Path(folder, within)
     if not top.is_dir():
         advice = "give the folder that holds the zips"

@@ -279,8 +279,9 @@ def checked_boxes(
     findings: Findings,
     species: npt.NDArray[np.object_] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The usable boxes of labels in the order of `images`, clipped, of the images' `species` or
-    each of its own; and the images but those that lost all boxes: they are not without animals."""
+    """The usable boxes of labels given in the order of `images`, clipped to the frame, and the
+    images without those that lost all their boxes: they are no photos without animals. The boxes
+    are of the images' species, or each of its own."""
     row = np.repeat(np.arange(len(labels)), [len(label.xyxy or ()) // 4 for label in labels])
     xyxy = np.frombuffer(b"".join(label.xyxy or b"" for label in labels)).reshape(-1, 4)
     finite = np.asarray(np.isfinite(xyxy).all(axis=1))

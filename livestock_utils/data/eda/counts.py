@@ -188,8 +188,9 @@ def highest_suspect_count(local_median: npt.ArrayLike) -> np.ndarray:
 
 
 def completeness_hints(images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """`boxes_per_image` with local_median (of the `WINDOW` images around, same species, by
-    image_id) and suspect: a hint for where to look, not a verdict: animals also leave the frame."""
+    """Images with few boxes for their surroundings: `boxes_per_image` + local_median, suspect.
+    `local_median` is of the `WINDOW` images around (same species, by image_id). A hint for where to
+    look, not a verdict: animals also leave the frame."""
     parts = []
     for _, part in by_species(boxes_per_image(images, boxes)):
         part = part.sort_values("image_id", kind="stable")

@@ -112,7 +112,8 @@ def read_photos(
 
 def find(source: str | os.PathLike, layout: str | None = None, or_aihub: bool = False) -> Found:
     """The layout of a folder or label file: told by looking, or `layout`. DatasetError for none and
-    for more than one; with `or_aihub`, or zips in the folder, none is AI Hub's."""
+    for more than one; `or_aihub`, or zips in the folder: none is AI Hub's, whose errors then count.
+    """
     path = Path(os.path.abspath(source))
     if layout and layout not in _NAMES:
         raise DatasetError(f"layout {layout!r}: expected one of {', '.join(_NAMES)}")

@@ -45,10 +45,12 @@ def convert(
     boxes_as: BoxesAs = None,
     annotators: str = "newest",
 ) -> Photos:
-    """Write the photos of `source` and their labels into the empty folder `target`, as coco, yolo,
-    voc or aihub; returns them. A test part stays one; photos that AI Hub's archives, of one species
-    each, cannot hold are left out. `normaliser`: what AI Hub's answer.csv was divided by, "contest"
-    or "image"; else as `lu.read_photos`."""
+    """Write the photos of `source` and their labels into the folder `target`, as coco, yolo, voc or
+    aihub; returns them. A test part stays one, in AI Hub's layout as data_test/ and answer.csv;
+    photos that AI Hub's archives, of one species each, cannot hold are left out. `normaliser` is
+    what AI Hub's answer.csv was divided by: "contest" or "image"; the rest is as for
+    `lu.read_photos`. DatasetError for a folder that holds other files, and for answers that lie
+    outside their photos."""
     folder = Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} is not an empty folder; give a new one")

@@ -21,8 +21,9 @@ _FEWEST = 10
 
 
 def background_groups(photos: Photos) -> pd.Series:
-    """Groups (image_id -> its smallest) of photos that look the same outside of both photos'
-    labelled boxes: one fixed camera. One that is nearly all animals, or damaged, is alone."""
+    """Groups (image_id -> its smallest image_id) of photos that look the same outside of both
+    photos' labelled boxes: one fixed camera. One that is nearly all animals, or cannot be decoded,
+    is alone."""
     rows = photos.images.sort_values("image_id").to_dict("records")
     boxes = dict(list(photos.boxes.groupby("image_id")[XYXY]))
     with photos.reader() as reader:

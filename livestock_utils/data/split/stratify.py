@@ -29,8 +29,10 @@ def assign(
     counts: npt.ArrayLike, shares: npt.ArrayLike, weights: npt.ArrayLike, seed: int
 ) -> Places:
     """Part 0..p-1 of each of n units, so that every label's sum in a part is near its share.
-    `counts` (n, k): images of label k in a unit, column 0 all; `shares` (p,) sums to 1; `weights`
-    (k,): how much one image too many counts. No part stays without a unit while n >= p."""
+    `counts` (n, k): how many images of label k a unit holds; column 0 is the number of images.
+    `shares` (p,) sums to 1; `weights` (k,): how much a deviation of one image in that label counts
+    against one in the others. No part is left without a unit while n >= p. Deterministic in
+    `seed`."""
     held, part_shares = np.asarray(counts, dtype=float), np.asarray(shares, dtype=float)
     # Imported here: it brings scikit-learn, a second that readers of tables need not wait for.
     from iterstrat.ml_stratifiers import IterativeStratification

@@ -47,8 +47,9 @@ def export(
     trust: bool = False,
     made: dict[str, Any] | None = None,
 ) -> Path:
-    """Export a .pt to ONNX, checked, whole; returns the path. Batch, height and width are free
-    unless `shape` (batch, height px, width px) fixes them; `image_size` is the traced example's."""
+    """Export a .pt to ONNX, checked by the ONNX checker and written whole; returns the path. Batch,
+    height and width are free unless `shape` (batch, height px, width px) fixes them, which runs a
+    little faster. `image_size` is only the size of the traced example."""
     import torch
 
     onnx = need("onnx")

@@ -112,8 +112,9 @@ def runner_settings(path: str | os.PathLike) -> tuple[Settings, str]:
 def choose(
     table: pd.DataFrame, recommended: Mapping[str, Any] | None, max_size_mb: float = 100.0
 ) -> tuple[Path, int, str]:
-    """The ONNX file to bundle, its pixel size, and why: the recommended, or the nearest within the
-    budget: the same pixels (else the smallest), not red, in the order of `FORMATS`."""
+    """The ONNX file to bundle, its pixel size, and why: the recommended or the nearest. Of the ONNX
+    files within the budget that is one of the same pixels (without a recommendation the smallest
+    ones), not red before red, in the order of `FORMATS`."""
     made = table[table["export"].str.startswith("onnx") & (table["path"] != "")]
     if made.empty:
         raise LivestockError(

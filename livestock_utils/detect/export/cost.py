@@ -44,8 +44,10 @@ def arithmetic(weights: str | os.PathLike, height_px: int, width_px: int) -> tup
 
 
 def _latencies(jobs: Sequence[latency.Job]) -> list[dict[str, Any]]:
-    """What is timed of each job (one file): first each in a process of its own, which tells its
-    memory, then all in turns; the turn of the least latency_ms counts."""
+    """Of each job (one file with a photo): latency_ms and p95_ms of the network alone at batch 1,
+    whole_ms and decode_ms of the runner (medians), images_per_s, threads, peak_memory_mb. First
+    each in a process of its own, which tells its memory, then _TURNS - 1 times all after each
+    other; the turn of the least latency_ms counts."""
     alone = [latency.run([job])[0] for job in progress(jobs, desc="latency")]
     again = latency.run(list(jobs) * (_TURNS - 1)) if jobs else []
     rows = []
@@ -76,10 +78,12 @@ def cost_table(
     threads: int | None = None,
     rounds: int = 20,
 ) -> pd.DataFrame:
-    """`exports` with COLUMNS added. The network alone is timed on the frame of
-    `formats.common_shape`, so that rows of one size compare; whole_ms is from letterbox to boxes by
-    the bundle's code under `settings` (of "onnx-nms": `inside`). `threads`: default all cores. Rows
-    without a file stay."""
+    """`exports` (of `export_all` or `parity_table`) with the columns COLUMNS added. The network
+    alone is timed on the letterboxed frame that the formats of one shape have too (see
+    `formats.common_shape`), so that rows of one size compare; whole_ms is from letterbox to boxes
+    by the bundle's code under `settings` (of "onnx-nms": `inside`) on the one of `photos` that
+    fills this frame best. `threads`: default all cores; `rounds` are shared out over _TURNS turns.
+    Rows without a file stay without numbers."""
     counted = functools.cache(functools.partial(arithmetic, exports["path"].iloc[0]))
     rows: list[dict[Any, Any]] = exports.to_dict("records")
     made = [row for row in rows if row["path"]]

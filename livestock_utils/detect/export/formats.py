@@ -94,8 +94,11 @@ def export_all(
     n_calibration: int = 32,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """`kinds` of exports: export, image_size, path, note (why there is none), "pytorch" first;
-    those not of _AT_ALL_SIZES, and INT8's calibration on `train`, at the largest size alone."""
+    """All `kinds` of exports: export, image_size, path, note; "pytorch" comes first. They are made
+    for the largest size, of the smaller ones only those of _AT_ALL_SIZES. Files of one shape take
+    all frames of `valid`. INT8 is calibrated on `train` at the largest size and runs at the others
+    too. What cannot be made (a package that is not installed) has no path and the reason in
+    `note`."""
     rows = [("pytorch", size, str(weights), "") for size in image_sizes]
     stride = int(checkpoints.load(weights, device="cpu", check_names=False).stride.max())
     calibration = Calibration(train, max(image_sizes), n_calibration, seed, stride)
@@ -123,9 +126,10 @@ def export(
     settings: Settings | None = None,
     calibration: Calibration | None = None,
 ) -> Path:
-    """Write `weights` to `folder` as `kind` (of FORMATS), unless it is there, made alike; its path.
-    `shape`: (batch, height px, width px) of formats of one shape, default a square; `settings` go
-    into "onnx-nms", `calibration` into INT8."""
+    """Write `weights` to `folder` in the format `kind` (see FORMATS); returns the path. shape:
+    (batch, height px, width px) of the formats of one shape; default one square image. settings:
+    thresholds that go inside for "onnx-nms" (hard NMS, one IoU threshold). calibration: for the two
+    in INT8. A file that was made the same way from the same weights is left as it is."""
     if kind not in FORMATS:
         raise LivestockError(f"unknown export {kind!r}: expected one of {', '.join(FORMATS)}")
     variant = kind.partition("-")[2]

@@ -62,8 +62,9 @@ def open_network(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Milliseconds of up to `rounds` runs at batch 1, interleaved, and peak_memory_mb: a file's
-    "network" (on noise), and with a photo "decode" and "whole", by the bundle's own code."""
+    """Milliseconds of up to `rounds` runs at batch 1, interleaved, and peak_memory_mb. A file's
+    mapping holds "network" (on noise), and with a photo "decode" and "whole" (letterbox to boxes,
+    by the bundle's own code)."""
     from livestock_utils.assets import edge_runner
 
     images = np.random.default_rng(0).random((1, 3, job["height"], job["width"]), dtype=np.float32)

@@ -72,8 +72,9 @@ def prune(
 def decompose(
     weights: str | os.PathLike, target: str | os.PathLike, share: float, least_channels: int = 64
 ) -> Path:
-    """Replace kernels above 1 x 1 with `least_channels` in and out by 1 x 1, k x k and 1 x 1 with
-    `share` of the channels between (Kim et al. 2016), by tensorly; returns `target`."""
+    """Replace large convolutions by three smaller ones (Tucker); returns `target`. Kernels above 1
+    x 1 with at least `least_channels` in and out become 1 x 1, k x k and 1 x 1 with `share` of the
+    channels between (Kim et al. 2016), by tensorly."""
     if not 0 < share < 1:
         raise LivestockError(f"share must lie in (0, 1), got {share}")
     tensorly = onnx.need("tensorly", "lighter")
@@ -115,9 +116,10 @@ def compare(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Weights trained for equal epochs beside the first of them, the plain one: a row a model. Of
-    COLUMNS difference, low and high are paired; speed is the first one's latency as ONNX at batch 1
-    over this one's: the median of a few processes, their lowest, their highest. Equal networks are
-    timed once."""
+    COLUMNS difference, low and high are paired, against the first; latency_ms is that of its ONNX
+    file, written beside the weights, at batch 1; speed is the first one's latency over this one's:
+    the median of a few processes, with their lowest and highest. An architecture is timed once, all
+    of them in turns in one process: equal networks are equally fast."""
     _, height, width = formats.common_shape(valid.images, image_size)
     architectures = {name: _architecture(path) for name, path in models.items()}
     exports = {
@@ -173,10 +175,12 @@ def study(
     threads: int | None = None,
     rounds: int = 20,
 ) -> pd.DataFrame:
-    """Plain, pruned, decomposed and taught networks trained as `asked` below `folder`, where they
-    go on, then `compare` on `valid`; both photos are of unpacked sets. `teacher`: CSVs of
-    predictions on the training images, or weights, with commas; default the weights themselves. No
-    rows, which is logged, without the packages of the extra `lighter`."""
+    """Plain, pruned, decomposed and taught networks trained as `asked`, then `compare` on `valid`;
+    no rows without the packages of the extra `lighter`, which is logged. Each has a run folder
+    below `folder` that goes on where it stopped; the two photos are those of unpacked sets.
+    teacher: CSV of predictions on the training images, or weights that predict them; default the
+    weights themselves. Several, separated by commas, are a row each ("distilled from <file's
+    name>")."""
     from livestock_utils.detect.train import run
 
     packages = ("torch_pruning", "tensorly")

@@ -31,10 +31,12 @@ SAME_PX, SAME_CONFIDENCE = 1.0, 0.01
 def same_detections(
     reference: pd.DataFrame, other: pd.DataFrame, confidence_threshold: float = 0.25
 ) -> dict[str, float]:
-    """How alike two predictions of the same images are: detections of one image and species are
-    paired one to one by largest total IoU (at least .5). `pairs`, `largest_difference_px` (of any
-    side), and `equal_share` (SAME_PX, SAME_CONFIDENCE) of all detections from
-    `confidence_threshold` up in either table, a pair counted once; 1 if neither has any."""
+    """How alike two predictions of the same images are, from `confidence_threshold` up. Detections
+    of one image and species are paired one to one by largest total IoU (at least .5). Gives
+    `pairs`, `largest_difference_px` (of any side in any pair; NaN without pairs), and
+    `equal_share`: equal pairs (SAME_PX, SAME_CONFIDENCE) among all detections of both, a pair
+    counted once; 1 if neither has any. A detection is looked for in the whole other table, so that
+    one that falls just below the threshold there is no loss."""
     both = (reference, other)
     codes = overlaps.image_codes(
         *(table["image_id"].astype(str) + "|" + table["species"].astype(str) for table in both)
@@ -87,11 +89,13 @@ def parity_table(
     confidence_threshold: float = 0.25,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Every export scored on the labelled photos like the weights at its size, "onnx-nms" under
-    `inside`: AP75, difference with its paired 95 % interval (low, high), the columns of
-    `same_detections`, `red` (a drop above MAX_DROP). A file of one shape sees wider borders than
-    the weights: `border_difference` is the AP75 that these alone cost, `border_equal_share` the
-    detections in common on the same borders. Rows without a file stay, unscored."""
+    """Every export (of `export_all`) scored on the labelled photos like the weights at its size.
+    "onnx-nms" is run, and the weights beside it, under `inside`, the settings it was made with.
+    Adds AP75 (contest's definition), difference with its paired 95 % interval (difference, low,
+    high), the columns of `same_detections`, and `red` (a drop above MAX_DROP). A file of one shape
+    sees wider borders than the weights do: `border_difference` is the AP75 that these borders alone
+    cost the weights, `border_equal_share` the share of detections that the file and the weights
+    have in common on the same borders. Rows without a file stay, unscored."""
     weights = exports["path"].iloc[0]
 
     def predict(path: str, size: int, hard: bool, network: Any = None) -> pd.DataFrame:
@@ -133,9 +137,10 @@ def parity_table(
 def recommend(
     table: pd.DataFrame, max_latency_ms: float, max_size_mb: float
 ) -> tuple[Mapping[str, Any] | None, str]:
-    """The row to deploy, and why; None where nothing fits: of rows within both budgets, not red and
-    within _LEVEL_AP75 of the best AP75 the fastest (whole_ms), or plain ONNX, which runs
-    everywhere, at _LEVEL_LATENCY more. A file counts for no more than its weights."""
+    """The row of a parity and cost table to deploy, and why; None where nothing fits. Among the
+    rows that are not red and within both budgets, the fastest from letterbox to boxes (whole_ms) of
+    those within _LEVEL_AP75 of the best AP75; plain ONNX, which runs everywhere, before what is at
+    most _LEVEL_LATENCY faster. A file counts for no more than its weights: above them is luck."""
     measured = table[table["AP75"].notna() & table["whole_ms"].notna()].sort_values(
         "whole_ms", kind="stable"
     )

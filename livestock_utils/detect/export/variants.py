@@ -27,8 +27,10 @@ _FOR_TENSORRT = {
 
 
 def with_nms(path: Path, target: Path, made: dict[str, Any]) -> Path:
-    """Append NonMaxSuppression with `made["settings"]`, class by class, as `suppression.nms`: (m,
-    7) of batch index, centre x, y, width, height in px of the input, confidence, class index."""
+    """Append ONNX's NonMaxSuppression with `made["settings"]`, class by class, by the rule of
+    `suppression.nms` (IoU strictly above goes); `max_detections` holds for each class. The output
+    becomes (m, 7): batch index, centre x, y, width, height in px of the input, confidence, class
+    index."""
     onnx = onnx_backend.need("onnx")
     about, settings = onnx_backend.read_about(path), made["settings"]
     model = onnx.load(str(path))

@@ -36,9 +36,10 @@ _IMAGE_TYPES = {"image_id": str, "width_px": int, "height_px": int, "status": st
 @dataclasses.dataclass(frozen=True)
 class Candidates:
     """Images, also those without candidates, and one array entry a candidate. `images`, by
-    image_id: decoded size (0: unreadable), status ("ok" or what went wrong), found (before the
-    cap). `best_class`: is it the anchor's best? `xyxy` (n, 4) px may leave the frame: suppression
-    sees boxes whole."""
+    image_id: size of the decoded frame (0: unreadable), status ("ok" or what went wrong), found
+    (candidates before the cap). The indices are rows of `images`, `names` and `passes`.
+    `best_class`: is it the anchor's best (yolov5's single label)? `xyxy` (n, 4) px may leave the
+    frame: suppression sees boxes whole, as in yolov5; predictions are clipped."""
 
     images: pd.DataFrame
     image_index: npt.NDArray[np.int32]

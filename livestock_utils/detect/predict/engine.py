@@ -78,8 +78,9 @@ def predict(
 def collect_candidates(
     weights: Any, photos: Photos, *, shard: str = "1/1", **options: Any
 ) -> Candidates:
-    """Run the network once over `photos`, `options` of `prepare`. With `shard` "i/n" and a
-    `parts_folder` every n-th part alone, see `gather`. Unreadable images stay, logged."""
+    """Run the network once over `photos`; `weights` as of `predict`, `options` of `prepare`. With
+    `shard` "i/n" and a `parts_folder` every n-th part alone is computed and returned (`gather` puts
+    all together). Unreadable images are logged and kept without candidates."""
     parse_shard(shard)
     with shards(weights, photos, **options) as of_shard:
         found = of_shard(shard)

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 
 def find(source: str | os.PathLike, without: str | os.PathLike | None = None) -> Photos:
-    """The photos of an image file or a folder and below, but not `without`; of no species. image_id
-    is the path below the folder without its ending (with it where two differ by that)."""
+    """The photos of an image file or a folder (with its subfolders, but not `without`); of no
+    species. image_id is the path below the folder without its ending (with it where two differ by
+    the ending only)."""
     path = Path(source)
     if not path.exists():
         raise DatasetError(

@@ -114,7 +114,8 @@ def predict_out_of_fold(
 
 def joined_folds(images: pd.DataFrame, folds: pd.Series, n_folds: int | None = None) -> pd.Series:
     """The folds of `images` (image_id -> int), joined to `n_folds`: those that occur, counted from
-    0, modulo it. DatasetError for images without a fold and fewer than two folds."""
+    0, modulo `n_folds`, so as even as can be. DatasetError for images without a fold and fewer than
+    two folds."""
     mine = folds_of(images.set_index("image_id", drop=False)["image_id"], folds)
     for number, advice in ((mine.nunique(), "make more folds"), (n_folds, "raise n_folds")):
         if number is not None and number < 2:

@@ -192,9 +192,10 @@ def apply(
     settings: PostprocessSettings = PostprocessSettings(),
     images: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Candidates (of `images` only) -> predictions table (px), by image_id and falling confidence;
-    ties keep the network's order. DatasetError for an image without candidates, LivestockError for
-    thresholds that lack a class or passes not predicted."""
+    """Candidates (of `images` only) -> predictions table (image_id, species, x_min..y_max px,
+    confidence), by image_id and falling confidence; ties keep the network's order. DatasetError for
+    an image without candidates, LivestockError for thresholds that lack a class or passes that were
+    not predicted."""
     part = candidates if images is None else candidates.of_images(images["image_id"])
     found = detections(part, settings)
     rows = limit_detections(found.image_index, found.confidence, settings.max_detections)

@@ -49,8 +49,9 @@ def collect_candidates(
     address: str | None = None,
     **options: Any,
 ) -> Candidates:
-    """`engine.collect_candidates` over `n_workers` workers, of a cluster at `address` that sees all
-    files under the same paths, else here. A `device` of "cuda" asks for a GPU a worker."""
+    """`engine.collect_candidates` spread over `n_workers` workers. `address`: of a cluster that
+    sees all files under the same paths; None starts Ray here. A `device` of "cuda" asks for a GPU a
+    worker."""
     ray = onnx.need("ray", "ray")
     onnx.need("ray.data", "ray")
     # Opened here first: weights that are no good are told in one line, and an ONNX export happens

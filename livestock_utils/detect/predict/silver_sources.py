@@ -149,8 +149,9 @@ def default_weights(out: str | os.PathLike, weights: str | os.PathLike = "") -> 
 def saw_validation(
     out: str | os.PathLike, weights: str | os.PathLike | None, source: str
 ) -> bool | None:
-    """Have the models behind silver labels seen validation images? None: not known. Those out of
-    fold and notebook 05's are trained on the training photos alone; 08's has seen them."""
+    """Have the models behind silver labels seen validation images? None: not known. Teachers out of
+    fold are trained on the training photos alone, as is the run of notebook 05; 08's has seen
+    them."""
     if source in ("out_of_fold", "ensemble"):
         return False
     if source != "in_sample" or weights is None:

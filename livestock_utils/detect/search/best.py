@@ -31,8 +31,9 @@ def write_best(
     against: str,
     chosen: Mapping[str, Any],
 ) -> Path:
-    """Write OUT/hyp/hyp_<name>_best.yaml of the study `name`, with the values `chosen` besides
-    genes as a comment, and point OUT/hyp/search.json at it. An equal file is left alone."""
+    """Write OUT/hyp/hyp_<name>_best.yaml of the study `name`, and point OUT/hyp/search.json at it.
+    `chosen` are the best trial's values of what was searched besides genes (model, optimizer, ...),
+    which no hyperparameter file holds. An equal file is left alone."""
     formula = " + ".join(f"{weight:g} x {metric}" for metric, weight in weights.items())
     aside = f"; the highest score, whatever its {against}" if against else ""
     told = {key: value for key, value in training.items() if key in _TOLD} | dict(chosen)

@@ -41,8 +41,9 @@ _CONTEST = {"mAP75_contest": 1.0}
 @dataclasses.dataclass(frozen=True)
 class Search:
     """A finished search of one group of genes; `chain` has it after those of the groups before.
-    `best_hyp` is the base with the best genes, `hyp_file` its YAML, `table` a row a trial, `chosen`
-    what such a file does not hold: the best trial's choices, the recipe's optimizer if not SGD."""
+    `best_hyp` is the base with the best genes, `hyp_file` the YAML of it, `table` a row a trial
+    (see `trials.trials_table`), `study` the Optuna study, `chosen` the best trial's values of the
+    choices (model, image_size, optimizer, schedule), which a hyperparameter file does not hold."""
 
     group: str
     genes: tuple[Gene, ...]

@@ -26,9 +26,10 @@ _REDRAWS = 100
 
 
 def evolve(values: Floats, scores: Floats, genes: Sequence[Gene], rng: Any) -> list:
-    """A child of the trials by YOLOv5's rule (train.py, `--evolve`); values (n, genes), scores
-    (n,). The parent is one of the best five, drawn by its score's distance from the fifth; a gene
-    is multiplied, with probability .8, by 1 + gain x normal x uniform x .2, clipped to .3 to 3."""
+    """A child of the trials by YOLOv5's rule (train.py, `--evolve`), within limits. values: (n,
+    genes), scores: (n,), higher is better. One of the best five is the parent, drawn by its score's
+    distance from the fifth; each gene is multiplied, with probability .8, by 1 + gain x normal x
+    uniform x .2, clipped to .3 to 3."""
     best = np.argsort(-scores)[:PARENTS]
     weights = scores[best] - scores[best].min() + 1e-6
     parent = values[rng.choice(best, p=weights / weights.sum())]

@@ -135,8 +135,10 @@ def work(
     poll_s: float = 5.0,
     after: Callable[[FrozenTrial], None] | None = None,
 ) -> None:
-    """Run trials until all slots are done, whoever did them, waiting to take up the last ones.
-    Errors of `_CAUGHT` fail a trial, which is tried again. `after` gets each own trial."""
+    """Run trials until all `n_trials` slots of the study are done, whoever did them. When the last
+    ones run elsewhere this worker waits, so that it can take them up should their worker die.
+    Errors of `_CAUGHT` fail a trial, which is tried again; other errors end the work. `after` is
+    called with each own trial."""
     storage = study._storage  # Optuna has no public way to ask for the heartbeat
     has_heartbeat = is_heartbeat_enabled(storage)
     given_back = failed = 0
@@ -188,8 +190,9 @@ def _place(trial: FrozenTrial) -> int:
 
 
 def _to_be_queued(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Trials that have just failed and wait for the queue: their slot is taken, for SOON_S at most,
-    as the worker that takes them may die in between, and clocks of machines differ."""
+    """Trials that have just failed and wait for the queue: their slot is taken. Failing and
+    queueing are two steps. Should the worker that takes them die in between, the slot is free after
+    SOON_S; so it is where the clocks of two machines differ by more."""
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", ())}
     now = datetime.datetime.now()
     return [

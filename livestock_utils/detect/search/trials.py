@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def trials_table(study: "optuna.Study") -> pd.DataFrame:
-    """A row per trial: trial, state ("complete", "pruned", "failed", "running", "waiting"), score
-    (of a pruned one its last epoch's), [second], genes, choices, epochs, seconds, worker (host and
-    process), retry_of (number of the trial that failed before), reason."""
+    """A row per trial, by number: trial, state, score, [second], genes, choices, epochs, seconds,
+    worker (host and process), retry_of (number of the trial that failed before), reason. state:
+    "complete", "pruned", "failed", "running", "waiting". A pruned trial's score is its last
+    epoch's."""
     trials = study.get_trials(deepcopy=False)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     rows = []
@@ -118,8 +119,9 @@ def so_far(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gene_table(table: pd.DataFrame, genes: "Sequence[Gene]") -> pd.DataFrame:
-    """Of each gene (the index) span (the share of finished trials' values that the better half
-    spans; small: they agree) and correlation with the score (Spearman's). NaN below 4 trials."""
+    """Of each gene (the index) the columns span (the share of finished trials' values that the
+    better half spans; small: they agree on it) and correlation (Spearman's, of score and gene). NaN
+    below 4 trials and where nothing varies."""
     done = table[table["state"] == "complete"].sort_values("score", ascending=False)
     rows = {}
     for gene in genes:

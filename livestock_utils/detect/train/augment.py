@@ -128,8 +128,9 @@ def for_loader(pipeline: Any) -> Callable | None:
 
 
 def apply(pipeline: Any, image: Pixels, labels: Float32s) -> tuple[Array, Array]:
-    """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn), clipped, by Python's
-    `random`, which trainings restore. TrainingError where size or type of the image change."""
+    """Run a pipeline on a BGR image and its labels (n, 5: class, xywhn), clipped to the frame. Its
+    random state is drawn from Python's `random`, which trainings save and restore. TrainingError
+    where the image comes back in another size or type."""
     seed = random.getrandbits(32)
     try:
         done = _run(pipeline, seed, image, labels)

@@ -303,8 +303,9 @@ def _batch_shapes(
 
 
 class Loaders:
-    """Batches of an epoch; the order is restorable. Without workers all is drawn from the process's
-    generators, which a resume file keeps; workers start each epoch anew by seed and epoch."""
+    """Batches of an epoch for training and validation; the order is restorable. Without workers all
+    is drawn from the process's generators, which a resume file keeps. Workers start each epoch anew
+    with seeds made of seed and epoch."""
 
     def __init__(
         self,

@@ -27,8 +27,9 @@ _BINS = 50
 def with_teacher(
     data: Data, predictions: pd.DataFrame | str | os.PathLike, confidence_threshold: float = 0.1
 ) -> Data:
-    """`data` with the teacher's boxes on its training images as coded labels, from a table
-    (BOX_COLUMNS px, confidence) or its CSV; TrainingError for one of other photos or classes."""
+    """`data` with the teacher's boxes on its training images as coded labels (or TrainingError).
+    predictions: a table (BOX_COLUMNS px, confidence) or a CSV of one; the teacher should not have
+    trained on labels that the student may not see."""
     if isinstance(predictions, pd.DataFrame):
         table, where = predictions, "the teacher's table"
     elif Path(predictions).is_file():

@@ -34,8 +34,9 @@ _WAIT_S = 300
 
 
 def gpu_check(folder: str | os.PathLike, device: str | None = None) -> pd.DataFrame:
-    """Two short epochs, kill and resume, half precision, exports: check, found, state ("ok",
-    "failed"), seconds; no rows without a GPU. `device`: another than the first GPU, or "cpu"."""
+    """Train two short epochs, kill and resume, compare half with full precision, export. Returns a
+    row a check: check, found, state ("ok" or "failed"), seconds; no rows without a GPU. `device`
+    names another one than the first GPU, "cpu" tries the check itself."""
     import torch
 
     if device is None and not torch.cuda.is_available():

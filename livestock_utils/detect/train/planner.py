@@ -117,9 +117,10 @@ def fitting_batch(model: str, image_size: int, n_classes: int = 2) -> int:
 def time_steps(
     model: str, image_size: int, batch_size: int, n_steps: int = 10, limit_s: float = 5.0
 ) -> float | None:
-    """Seconds an image takes in a training step here: the fastest of `n_steps`, none begun after
-    `limit_s`. On a CPU two images a step, which take as long each as those of a larger batch; on a
-    GPU a batch that does not fit is halved. None where not one image fits."""
+    """Seconds an image takes in a training step here: the fastest of `n_steps`, as the first set up
+    and other programs hold some up. No step begins after `limit_s`. On a CPU two images a step,
+    which take as long each as those of a larger batch. A batch that does not fit the GPU is halved
+    until it does; None where not one image fits."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

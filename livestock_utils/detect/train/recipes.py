@@ -58,7 +58,8 @@ def settled(
     classes: Sequence[str] = (),
 ) -> tuple[TrainSettings, pd.DataFrame]:
     """Settings with nothing left open, and a row a setting: setting, value, why. `known` are the
-    classes of the start weights. With `minutes`, epochs stay open until one has been timed."""
+    classes of the start weights, None without any. With `minutes`, epochs stay open until the first
+    one has been timed."""
     values, reasons = _recipe(settings, n_images, known, classes)
     rows: list[tuple[str, Any, str]] = []
     changes: dict[str, Any] = {}

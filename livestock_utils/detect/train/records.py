@@ -64,8 +64,9 @@ def known(folder: Path, second: Any = None) -> tuple[dict[str, Any], bool]:
 
 
 def check_settings(folder: Path, settings: Recorded) -> bool:
-    """False for a folder without a run, or one that ended before its first epoch was saved: nothing
-    is lost when other settings begin anew. TrainingError if its settings differ."""
+    """False for a folder without a run; TrainingError if its settings differ. A run that ended
+    before its first epoch was saved counts as none: nothing is lost when other settings begin
+    anew."""
     before = read_settings(folder)
     if not (folder / "results.csv").is_file() and state.newest(folder / "resume") is None:
         return False

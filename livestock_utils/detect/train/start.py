@@ -68,8 +68,9 @@ def starting_model(
 
 
 def class_sources(known: Sequence[str], wanted: Sequence[str]) -> dict[str, list[int]]:
-    """For each wanted class the rows of `known` classes that it starts from: the same name, else
-    `start_from` of species.yaml; none: fresh, as a single class is (yolov5 trains no rows)."""
+    """For each wanted class the rows of `known` classes that it starts from; none: fresh. The class
+    of the same name, else those that species.yaml names in `start_from`. A list of one class starts
+    fresh: yolov5 trains no class rows there, and takes them for certain."""
     if len(wanted) == 1:
         return {wanted[0]: []}
     kin = {one.name: one.start_from for one in species.all_species()}
@@ -89,8 +90,9 @@ def carried_head(
     n_known: int,
     sources: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
-    """Tensors of a head: box and objectness rows of `state` (for `n_known` classes), class rows by
-    `sources`, the rest as in the fresh `own`. A level of another shape is left out."""
+    """Tensors of a head with the box and objectness rows of `state` and class rows by `sources`.
+    `own` is a fresh model's state; what has no source stays as it is there. `state` is of a head
+    for `n_known` classes; a level of another shape is left out."""
     carried = {}
     for name, fresh in own.items():
         given = state.get(name)

@@ -22,8 +22,9 @@ def test_scores(
     seed: int = 0,
     boxes: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The contest's AP75 on DATA/answer.csv, or the test part's `boxes` (px): AP75, low, high, AP50
-    of "all" and each class; no rows without answers. Images that they lack cost nothing."""
+    """The contest's AP75 on DATA/answer.csv, or on the test part's `boxes` (px), with its interval:
+    AP75, low, high, AP50 of "all" and each class; no rows without answers. Test images that the
+    answers lack cost nothing."""
     if boxes is not None:
         matches = matching.match_best(metrics.table_sides(boxes, predictions, images))
         return _scores_of(matches, n_resamples, seed)

@@ -41,7 +41,8 @@ def choose(
     tuned_on: str = "validation",
 ) -> Choice:
     """Tune on labelled images: a grid of hard NMS, then variants of its best and `n_random` more.
-    The `shown` best, the chosen one first, are compared with the write-up's setting."""
+    The `shown` best, the chosen one first, are compared with the write-up's setting on the same
+    resampled images."""
     if candidates.images.empty:
         tried = pd.DataFrame(columns=["settings", "ap75", "detections_per_image"])
         columns = ["value", "low", "high", "gain", "gain_low", "gain_high", "better"]
@@ -173,7 +174,8 @@ def describe(setting: PostprocessSettings) -> str:
 
 def good_band(choice: Choice, within: float = 0.005) -> dict[str, float]:
     """How wide the best part of the grid is: how many `settings` (of `of`) are `within` so much
-    AP75 of the best, and both thresholds' low and high end; {} where nothing was tried."""
+    AP75 of the best, and the low and high end of both thresholds; nothing where nothing was
+    tried."""
     grid = {repr(setting) for setting in sweep.grid()}
     rows = choice.tried[[repr(setting) in grid for setting in choice.tried["settings"]]]
     if rows.empty:
@@ -207,8 +209,9 @@ def save(
     candidates: Candidates,
     one_pass: PostprocessSettings | None = None,
 ) -> Path | None:
-    """Write the chosen settings, if any, to OUT/predictions/settings.yaml, with passes by name and
-    image size for a later prediction; `one_pass`: None where that is the choice."""
+    """Write the chosen settings, if any, to OUT/predictions/settings.yaml, with all that a later
+    prediction needs, also passes by name and the image size; `one_pass`: None where that is the
+    choice."""
     if choice.compared.empty:
         return None
     settings, looking = (

@@ -47,8 +47,9 @@ def grid(
 def random_settings(
     n: int, base: PostprocessSettings = WRITE_UP, seed: int = 0, **values: Sequence[Any]
 ) -> list[PostprocessSettings]:
-    """`n` settings drawn by `seed`: from a list, or a range (low, high), of confidences
-    log-uniform; better than a grid where few settings matter (Bergstra & Bengio 2012)."""
+    """`n` settings drawn by `seed`: from a list, or from a range (low, high), of confidences
+    log-uniform. It takes fewer tries than a grid where only some settings matter (Bergstra & Bengio
+    2012)."""
     rng = np.random.default_rng(seed)
 
     def draw(name: str, choice: Sequence[Any]) -> Any:
@@ -70,8 +71,9 @@ def evaluate(
     boxes: pd.DataFrame,
     settings: Sequence[PostprocessSettings] | None = None,
 ) -> pd.DataFrame:
-    """Score settings on labelled images -> a row each: settings (the object), ap75 (contest's, mean
-    over classes), ap75_<class>, detections_per_image. DatasetError for images not predicted."""
+    """Score every setting on labelled images -> one row a setting: settings (the object), ap75
+    (contest's definition, mean over classes), ap75_<class>, detections_per_image. DatasetError for
+    labelled images that were not predicted."""
     listed = grid() if settings is None else list(settings)
     rows: list[dict[str, Any]] = [{} for _ in listed]
     groups: dict[str, list[int]] = {}
@@ -105,8 +107,9 @@ def best(tried: pd.DataFrame, objective: str = "ap75") -> PostprocessSettings:
 
 
 def best_per_class(tried: pd.DataFrame, method: str = "nms") -> PostprocessSettings:
-    """The best IoU and confidence threshold of each class among those tried with `method`: in
-    class-wise NMS they combine. Evaluate the result, as the limit of detections is shared."""
+    """The best IoU and confidence threshold of each class among those tried with `method`. Classes
+    do not touch each other in class-wise NMS, so their best thresholds combine; evaluate the
+    result, as the limit of detections is shared."""
     usable = tried[
         [s.method == method and not s.class_agnostic and s.is_plain for s in tried["settings"]]
     ]
@@ -130,8 +133,9 @@ def compare(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Bootstrap intervals over images of named settings, and of their paired gain over `reference`:
-    value, low, high, gain, gain_low, gain_high, better (share of draws above it, ties half). The
-    best of many tries is a little too good on the images that chose it."""
+    value, low, high, gain, gain_low, gain_high, better (share of draws above the reference, ties
+    half). A gain whose interval holds 0 is noise. The best of many tries is a little too good on
+    the images that chose it."""
     truth = Truth(candidates, boxes)
     draws = intervals.draw_images(len(truth.image_ids), n_resamples, seed)
     values, samples = {}, {}

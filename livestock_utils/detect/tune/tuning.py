@@ -201,8 +201,9 @@ class Tuning:
 
     @functools.cached_property
     def checked(self) -> Checked:
-        """Whether the choice also beats the write-up's setting (paired bootstrap) on photos that
-        did not choose it, each predicted by 06's model that has not seen it."""
+        """Whether the choice also beats the write-up's setting (paired bootstrap) on at most
+        `check_images` photos that did not choose it, each predicted by 06's model that has not seen
+        it."""
         is_alone = len(self.weights) == 1 and not self.asked.predictions
         n = self.asked.check_images if is_alone else 0
         nothing = self.choice.compared.iloc[:0].rename_axis("setting").astype(float)

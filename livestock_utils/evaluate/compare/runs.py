@@ -90,9 +90,10 @@ def _asked(question: str) -> tuple[str, ...]:
 
 
 def questions(runs: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Question -> groups of runs that differ in its fields (and the seed) alone, without unfinished
-    runs, helpers and repeats. "silver" takes the runs of notebook 10, which train equally many
-    photos with and without it; "training data" the others."""
+    """Question -> groups of runs that differ in its fields (and the seed) alone. Unfinished runs
+    and helpers are left out, and of runs that are the same training again all but the first.
+    "silver" takes the runs of notebook 10 alone, which train equally many photos with and without
+    it; "training data" takes the others."""
     done = _comparable(runs)
     is_silver = done["trained_on"].isin(SILVER)
     found: dict[str, list[pd.DataFrame]] = {}
@@ -172,9 +173,10 @@ def mean_results(
 
 
 def curve_ends(scores: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """How the mean mAP75 of each setting ends: setting, epochs, last, best, best_epoch (from 1),
-    rising (best in the last epoch), range_of_last (the most that a run moves in its last three).
-    `attrs`: the epoch that all reached, the leader there, and since when it leads."""
+    """How the mean mAP75 of each setting ends: a row a setting. Columns setting, epochs, last,
+    best, best_epoch (from 1), rising (best in the last epoch) and range_of_last (the most that a
+    run moves within its last three epochs). `attrs`: the epoch that all reached, the leader there,
+    and the epoch since which it leads (`leads_since`)."""
     means = mean_results(scores, tables)
     lines = {name: table[_MAP75].to_numpy() for name, table in means.items() if _MAP75 in table}
     rows = []

@@ -35,8 +35,9 @@ WRITE_UP_RECIPE = {"model": "yolov5m6", "image_size": 1280}
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """The images that a table's runs are scored on, none of which they were trained on. `removed`
-    counts those left out by run; `unrecorded` are the runs whose folders do not tell."""
+    """The images that a table's runs are scored on: none of the runs was trained on them. `removed`
+    counts those left out, by the runs that were trained on them; `unrecorded` are the runs whose
+    folders do not tell."""
 
     name: str
     photos: Photos
@@ -106,9 +107,10 @@ def answer_all(
 
 
 def optimisers(answers: Sequence[Answer]) -> pd.DataFrame:
-    """SGD and AdamW, each at its best setting by mean mAP75; empty without such runs. Columns
-    optimizer, hyp, settings (tried), runs, mAP75, std; `attrs`: epochs, difference of the means
-    (SGD minus AdamW), low and high of Welch's 95 % interval over the seeds."""
+    """SGD and AdamW, each at its best setting by mean mAP75: a row each; empty without such runs.
+    Columns optimizer, hyp, settings (tried), runs, mAP75 and std; `attrs`: epochs, difference of
+    the means (SGD minus AdamW), and low, high of Welch's 95 % interval over the seeds (NaN with
+    fewer than two)."""
     asked = [answer.scores for answer in answers if answer.question == "optimisers"]
     if not asked:
         return pd.DataFrame()
@@ -213,7 +215,8 @@ def _ordered_settings(names: Iterable[str], question: str) -> list[str]:
 
 def question_table(scores: pd.DataFrame, question: str) -> pd.DataFrame:
     """The write-up's table: a row per setting, means over seeds; mAP75_lowest and mAP75_highest are
-    of single runs. write_up_... are its own numbers, where the runs are alike."""
+    of single runs. Its own numbers stand in write_up_..., where it has that setting and all runs
+    are of its model and size; a column that would be empty is left out."""
     grouped = scores.groupby("setting", sort=False)
     table = grouped[SCORES].mean()
     table.insert(0, "runs", grouped.size())

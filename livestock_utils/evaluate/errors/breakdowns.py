@@ -47,8 +47,9 @@ def attributes(
     neighbours: pd.DataFrame | None = None,
     light: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """The group of each box in every grouping of GROUPINGS, ordered categoricals; crowding against
-    `neighbours` (labels; by default `boxes`), by `light` (of `brightness`) where known."""
+    """The group of each box in every grouping of GROUPINGS, ordered categoricals. Crowding is
+    counted against `neighbours` (labels; by default `boxes`), `light` is of `brightness`; boxes of
+    images where it is NaN are in no group of it."""
     for known in (images["image_id"], *([] if light is None else [light.index])):
         inputs.require_known(boxes["image_id"], known, "boxes")
     frame = images.set_index("image_id").loc[boxes["image_id"]]
@@ -148,8 +149,10 @@ def gaps(table: pd.DataFrame, good: str, least: int = 20) -> pd.DataFrame:
 
 
 def calibration(detections: pd.DataFrame, least_confidence: float = 0.1) -> pd.DataFrame:
-    """Confidence against the share right with its interval, by species and tenth. `error` is the
-    expected calibration error (weighted mean |confidence - right|), `lean` the mean difference."""
+    """Confidence against the share that is right with its interval, by species and tenth. Below
+    `least_confidence` hundreds of faint ones an image would drown the rest. `error` is the species'
+    expected calibration error (mean |confidence - right|, weighted by n), `lean` the mean of
+    confidence - right."""
     iou_threshold = detections.attrs.get("iou_threshold")
     detections = detections[detections["confidence"] >= least_confidence]
     edges = np.clip((detections["confidence"].to_numpy(float) * 10).astype(int), 0, 9)

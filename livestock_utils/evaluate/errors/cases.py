@@ -16,8 +16,9 @@ def worst(
     n: int = 6,
     unlabelled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The boxes of a kind to open first, the surest or largest, two an image at most, and `why`.
-    `attrs`: "total" by species, "unlabelled": how many lie on an animal of that table."""
+    """The boxes of a kind to open first, the surest or largest, at most two per image, and `why`.
+    `attrs["total"]` counts all such boxes by species; with `unlabelled` (boxes of animals known to
+    have no label) `attrs["unlabelled"]` says how many of all lie on one."""
     if kind == "missed":
         rows = labels[labels["missed"]]
         area = (rows["x_max"] - rows["x_min"]) * (rows["y_max"] - rows["y_min"])

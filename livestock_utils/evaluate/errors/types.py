@@ -109,10 +109,11 @@ def error_types(
 def classify(
     boxes: pd.DataFrame, predictions: pd.DataFrame, iou_threshold: float = 0.75
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(detections, labels). `detections` are by image and falling confidence, with `error`
-    ("correct" or one of FAULTS), `iou` with the best label of its species, `label` (row it is
-    matched or compared with, -1: none), `repairs` (the best to be mended onto it); `labels` have
-    `found` and `missed`."""
+    """(detections, labels): every detection with its error type, every label with its state.
+    `detections` are by image and falling confidence, with `error` ("correct" or one of FAULTS),
+    `iou` with the best label of its species, `label` (row of `labels` it is matched or compared
+    with, -1 for none) and `repairs` (it is the best of those that could be mended onto its label);
+    `labels` have `found` (matched) and `missed` (nothing accounts for it)."""
     if not _BACKGROUND_IOU < iou_threshold <= 1:
         raise ScoringError(
             f"iou_threshold must be above {_BACKGROUND_IOU} and at most 1, got {iou_threshold}"

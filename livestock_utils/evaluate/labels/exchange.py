@@ -46,7 +46,8 @@ def write_coco(
     review: list[dict[str, Any]] | None = None,
 ) -> Path:
     """Write labels, and suggestions as flagged boxes, as COCO detection JSON; returns the path.
-    Images without a box are listed too; `review` are the decisions that led here."""
+    Boxes are [x, y, width, height] in px with two decimals; images without a box are listed too;
+    `review` are the decisions that led here, of which COCO knows nothing."""
     images = photos.images.sort_values("image_id", ignore_index=True)
     number = dict(zip(images["image_id"], range(1, len(images) + 1), strict=True))
     index = species.class_index()
@@ -109,9 +110,10 @@ def write_yolo(folder: str | os.PathLike, photos: Photos, suggestions: pd.DataFr
 
 
 def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFrame:
-    """Boxes that a person went through, by image_id, clipped to the frame: COCO JSON, or a folder
-    of YOLO files with names, at any depth; else DatasetError. Suggested boxes still there count as
-    accepted; `attrs["image_ids"]` are the images in the file."""
+    """Boxes that a person went through, sorted by image_id and clipped to the frame: COCO JSON, or
+    a folder of YOLO files with names, at any depth. A suggested box that is still there counts as
+    accepted; `attrs["image_ids"]` are the images in the file. Label Studio's prefix of a file name
+    does not count. DatasetError for what is not so, naming the first."""
     source = Path(path)
     if not source.exists():
         raise DatasetError(f"{source} not found: give a COCO JSON file or a folder of YOLO labels")
@@ -123,9 +125,10 @@ def read_corrected(path: str | os.PathLike, images: pd.DataFrame) -> pd.DataFram
 
 
 def diff(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """What corrections changed: rows of `after` and what is gone, with `iou` and `change`: "kept"
-    (moved by less than half a pixel), "moved", "species", "added", "removed". Boxes are paired by
-    falling IoU; images that `after` does not cover are left out."""
+    """What corrections changed: rows of `after` and what is gone, with `change` and `iou`. `change`
+    (CHANGES): "kept" (moved by less than half a pixel), "moved", "species" (another one, wherever
+    it lies), "added", "removed". Boxes are paired within an image by falling IoU; images that
+    `after` does not cover (`read_corrected`) are left out."""
     covered = after.attrs.get("image_ids")
     before = before if covered is None else before[before["image_id"].isin(covered)]
     old, new = (table[BOX_COLUMNS].reset_index(drop=True) for table in (before, after))

@@ -26,9 +26,10 @@ _CONFIDENCE_FLOOR = 0.001
 
 def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Score out-of-fold predictions as "an animal nobody labelled": columns `score`, `label_iou`.
-    `score` is the probability that the box lies on an unlabelled animal if a fifth had no label:
-    right for ranking, too high where fewer are missing; 0 for boxes that match a label (IoU >= .5)
-    and for the faintest. All boxes of one animal score high; `suggest` keeps one."""
+    `score` in [0, 1] is the probability that the box lies on an unlabelled animal if a fifth of the
+    animals had no label: right for ranking, too high where fewer are missing. It is 0 for boxes
+    that match a label (IoU >= .5) and for the faintest. All boxes of one animal score high;
+    `suggest` keeps one. Same input, same scores."""
     check(photos, predictions)
     label_iou = best_iou(predictions, photos.boxes)
     result = predictions.assign(score=0.0, label_iou=label_iou)
@@ -56,8 +57,10 @@ def score(photos: Photos, predictions: pd.DataFrame, *, seed: int = 0) -> pd.Dat
 
 
 def suggest(scored: pd.DataFrame, images: pd.DataFrame, threshold: float = 0.5) -> pd.DataFrame:
-    """The boxes to show a person: score >= `threshold`, one an animal (the most confident, with the
-    highest score), by falling score. `species` is the image's, `predicted_species` the model's."""
+    """The boxes to show a person: score >= `threshold`, one an animal; sorted by falling score. Of
+    boxes that overlap, of either species, the most confident stays, as a rule the best placed, with
+    the highest of their scores. `species` is that of the image, the model's word is
+    `predicted_species`: to drop boxes of the other name before scoring costs average precision."""
     wanted = [*tables.PREDICTION_COLUMNS, "score"]
     tables.require_columns(scored, wanted, "scored predictions", ScoringError)
     inputs.require_known(scored["image_id"], images["image_id"], "scored predictions")

@@ -116,8 +116,9 @@ def effort(
     ranked: Mapping[str, Floats],
     shares: Sequence[float] = (0.5, 0.8, 0.95),
 ) -> pd.DataFrame:
-    """How many boxes a person looks at, in each ranking's order, until so many of the missing
-    labels are found: a column a share. Of boxes that overlap only the first is looked at."""
+    """How many boxes a person looks at, in the order of each ranking, until so many of the missing
+    labels are found: a row a ranking, a column a share; NaN where no box lies on so many. Of boxes
+    that overlap only the first is looked at, as in the review."""
     box, label, iou = overlaps.pairs(predictions, gone)
     near = iou >= missing.MATCHED_IOU
     one, other, alike = overlaps.pairs(predictions, predictions)
@@ -143,8 +144,9 @@ def average_precisions(table: pd.DataFrame) -> dict[str, float]:
 def evaluate(
     data: str | os.PathLike, photos: Photos, predictions: pd.DataFrame, seed: int = 0
 ) -> pd.DataFrame:
-    """`curves` of our ranking beside its peers on `known_gaps`, whose number and kind are
-    `attrs["missing"]` and `attrs["known_by"]`; `attrs["effort"]` is `effort`."""
+    """`curves` of our ranking beside its peers on the gaps that are known (`known_gaps`), whose
+    number and kind are `attrs["missing"]` and `attrs["known_by"]`; `attrs["effort"]` is `effort`.
+    """
     kept, gone, known_by = known_gaps(data, photos, seed)
     ranked = rankings(photos.with_boxes(kept), predictions, seed=seed)
     table = curves(missing.is_missing(predictions, kept, gone), ranked)

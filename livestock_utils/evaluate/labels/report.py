@@ -50,9 +50,10 @@ class MissingLabels:
         return ranking.evaluate(self.data, self.photos, self.predictions, self.seed)
 
     def write(self, folder: str | os.PathLike, corrected: str | os.PathLike = "") -> pd.DataFrame:
-        """Write suggestions, faults, labels_with_suggestions.json (COCO) and yolo/ into `folder`;
-        of `corrected`, the annotation tool's export of either, changes.csv and tables/. Returns the
-        changes (`exchange.diff`)."""
+        """Write suggestions and faults into `folder`, and what a person made of them.
+        labels_with_suggestions.json (COCO) and yolo/ hold what there is to go through. `corrected`
+        is the annotation tool's export of either: changes.csv says what it changed, and tables/
+        holds the tables with its labels. Returns the changes (`exchange.diff`)."""
         target = Path(folder)
         boxes, changes = corrections(corrected, self.photos)
         lists = {"suggestions": self.suggestions, "faults": self.faults, "changes": changes}

@@ -64,8 +64,9 @@ def average_precision(is_hit: npt.ArrayLike, n_answers: int, definition: str = "
 
 
 def best_f1(curves: Mapping[str, tuple[Floats, Flags, int]]) -> tuple[float, dict[str, tuple]]:
-    """The confidence of the highest mean F1, and each class's (precision, recall) there, as
-    yolov5's val.py. `curves`: class -> confidences (n,) falling, hits (n,), number of answers."""
+    """The confidence of the highest mean F1, and each class's (precision, recall) there. `curves`:
+    class -> confidences (n,) falling, hits (n,), number of answers. As yolov5's val.py does it:
+    1,000 confidences from 0 to 1, the mean F1 smoothed by a box of 10 %."""
     grid = np.linspace(0, 1, 1000)
     precisions, recalls = np.zeros((len(curves), 1000)), np.zeros((len(curves), 1000))
     for row, (confidence, is_hit, n_answers) in enumerate(curves.values()):

@@ -145,8 +145,9 @@ def check_units(predictions: BoxArrays, units: str) -> None:
 def frame_sizes(
     image_ids: Array, normaliser: str, images: pd.DataFrame | None, answers: BoxArrays | None = None
 ) -> Floats:
-    """Width and height, (n, 2) px, by which boxes of each image are divided. Its species: that of
-    the images table, of the `id_prefix` that the id begins with, or its only label."""
+    """Width and height, (n, 2) px, by which the boxes of each image are divided. A species is that
+    of the images table, else the one whose `id_prefix` the id begins with, else the only label that
+    the answers hold for it."""
     if normaliser not in NORMALISERS:
         raise ScoringError(f"normaliser must be one of {list(NORMALISERS)}, got {normaliser!r}")
     table = None if images is None else images_by_id(images)

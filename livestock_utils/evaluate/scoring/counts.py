@@ -15,8 +15,9 @@ _USUAL = 0.25
 def best_thresholds(
     boxes: pd.DataFrame, predictions: pd.DataFrame, images: pd.DataFrame, aim: str = "f1"
 ) -> tuple[dict[str, float], float]:
-    """The confidence of each class that is best for looking, and the mean "f1" at IoU .5 or
-    negative "count" error an image there. Predictions that overlap must be gone."""
+    """The confidence of each class that is best for looking, and how good it is in the mean:
+    "f1" at IoU .5 (share), or least "count" error an image (its negative, so that more is better).
+    Predictions that overlap must be gone."""
     if aim not in AIMS:
         raise ScoringError(f"aim must be one of {list(AIMS)}, got {aim!r}")
     matches = matching.match_best(metrics.table_sides(boxes, predictions, images, "coco"))
@@ -74,8 +75,9 @@ def of_matches(matches: matching.Matches, confidence: float) -> pd.DataFrame:
 def count_table(
     counts: pd.DataFrame, groups: pd.Series | None = None, n_resamples: int = 1000
 ) -> pd.DataFrame:
-    """Errors of `counted` by species, and by `groups` (camera, ...; index: image ids): images,
-    labelled, counted, bias and error (mean size) an image with 95 % intervals, right (a share)."""
+    """Errors of `counted` by species, and by `groups` (camera, farm, ...; index: image ids):
+    images, labelled, counted, bias (counted - labelled an image) and error (its size), each with
+    its 95 % interval over images, right (share of images without error)."""
     keys = ["species"]
     if groups is not None:
         counts = counts.assign(group=counts["image_id"].map(groups))

@@ -21,8 +21,9 @@ def bootstrap(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """95 % interval of the contest's score, the mean over `iou_thresholds`: value, low, high of
-    "all" and each class with answers; a draw without any of a class leaves it out."""
+    """95 % interval of the contest's score: value, low, high of "all" and each class with answers.
+    The score is the mean over `iou_thresholds`. A draw without any answer of a class leaves that
+    class out of its mean, as the scorer does."""
     table = pd.DataFrame({"value": _values(matches, iou_thresholds)})
     draws = draw_images(len(matches.image_ids), n_resamples, seed)
     samples = resampled(matches, draws, iou_thresholds)
@@ -37,8 +38,9 @@ def compare(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison on the same answers and draws of images, by "all" and class: first, second,
-    difference (second minus first) and `of_gains`."""
+    """Paired comparison on the same answers, by "all" and class: second minus first. Columns first,
+    second, difference and `of_gains`. Both are scored on the same draws of images, so what is hard
+    for both cancels out."""
     if not (
         np.array_equal(first.image_ids, second.image_ids)
         and np.array_equal(first.n_answers, second.n_answers)

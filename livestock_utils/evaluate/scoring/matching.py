@@ -19,9 +19,10 @@ from livestock_utils.core.boxes import share, shared_area
 
 @dataclasses.dataclass(frozen=True)
 class Sides:
-    """Answers and detections of one evaluation, whatever the order of table rows: answers by class,
-    image, x_min, x_max, y_min, y_max; detections by class, falling confidence, then so. `*_class`
-    and `*_image` index `classes` and `image_ids`; `row` is a detection's in its table."""
+    """Answers and detections of one evaluation, in an order that no order of table rows changes.
+    Answers go by class, image, x_min, x_max, y_min, y_max; detections by class, falling confidence,
+    then as answers. `*_class` and `*_image` index `classes` and `image_ids` (sorted); `row` is the
+    detection's position in its table."""
 
     classes: tuple[str, ...]
     image_ids: Array
@@ -58,7 +59,8 @@ def sort_sides(
     detections: tuple[Places, Places, Array, Array],
 ) -> Sides:
     """Unsorted class, image, xyxy (n, 4) and, of detections, confidence in the order of `Sides`.
-    Detections of class or image -1 (unknown to the answers) are left out: they cost nothing."""
+    Detections whose class or image is -1 (unknown to the answers) are left out: they cost
+    nothing."""
     a_class, a_image, a_xyxy = answers
     a_order = np.lexsort((*a_xyxy.T[[3, 1, 2, 0]], a_image, a_class))
     d_class, d_image, d_xyxy, confidence = detections

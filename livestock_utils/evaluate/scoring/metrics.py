@@ -307,8 +307,9 @@ def _contest_arrays(
     images: pd.DataFrame | None,
     units: str,
 ) -> tuple[contest.BoxArrays, contest.BoxArrays, Places, Floats]:
-    """Checked answers and predictions, the index of each prediction's image, its boxes as shares:
-    cast to float32 and computed in float64, as map-boxes does, so that thresholds agree."""
+    """Checked answers and predictions, the index of each prediction's image, its boxes as shares.
+    map-boxes casts boxes to float32 and computes in float64; doing the same keeps the numbers equal
+    at the threshold."""
     as_text = "ImageID" in answers and "ImageID" in predictions
     truth = contest.read_boxes(answers, "answers", False, as_text)
     found = contest.read_boxes(predictions, "predictions", True, as_text)

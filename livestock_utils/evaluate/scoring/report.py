@@ -88,8 +88,9 @@ def score_files(
     counts: float | None = None,
     tell: Callable[[str], object] = log.warning,
 ) -> _Result:
-    """Score a submission against an answer file; `against` is another to compare with, boxes from
-    confidence `counts` up are counted. All faulty lines but the one raised go to `tell`."""
+    """Score a submission file against an answer file; `against` is another to compare with, boxes
+    from confidence `counts` up are counted too. Every faulty line is handed to `tell`, except for
+    the one that is raised."""
     truth, rows = submission.read_table(answers), submission.read_table(submitted)
     if again := int(truth.duplicated().sum()):
         line = truth.index[truth.duplicated()][0]

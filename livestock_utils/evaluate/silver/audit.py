@@ -18,11 +18,13 @@ _IOU = 0.5
 
 
 def audit(made: Silver, photos: Photos, truth: Photos) -> pd.DataFrame:
-    """How true a silver set is, on the images of `made`: a row each species, and "all" if there are
-    several. `photos` has people's labels, `truth` all animals. A silver box is right on an animal
-    that neither a gold box nor a surer silver box has; recall_before and recall are shares of
-    animals with a label, by people and in the set; unlabelled_found: those without one by people
-    that have a silver box; ignored_right: regions that hold an animal without a box."""
+    """How true a silver set is: a row each species, and "all" if there are several; on the images
+    of `made` alone. `photos` has people's labels, `truth` all animals. A silver box is right if it
+    overlaps an animal that neither a gold box nor a more confident silver box has. Of the columns,
+    gold, silver and ignored count boxes, precision and mean_iou are of silver ones, recall_before
+    and recall are shares of animals with a label, by people and in the set; of the unlabelled (by
+    people) unlabelled_found have a silver box; ignored_right: regions that hold an animal without a
+    box."""
     boxes = photos.boxes
     sources = made.images.assign(image_id=made.images["source_id"])
     labels = made.labels.assign(image_id=made.labels["source_id"])
@@ -105,8 +107,9 @@ def threshold_curve(
 
 
 def trust(photos: Photos, predictions: pd.DataFrame, settings: SilverSettings) -> tuple[float, int]:
-    """Share of the predictions up to .1 above `settings.confidence_threshold` that lie on a label
-    (lower than the truth, as animals lack labels; NaN without any), and how many there are."""
+    """Share of the predictions up to .1 above `settings.confidence_threshold` that lie on a label,
+    NaN without any, and how many there are. Animals without a label count as mistakes: the true
+    share is higher."""
     settings = dataclasses.replace(settings, ignore_threshold=None)
     found = making.candidates(photos.images, predictions, settings, "")
     near = found[found["confidence"] < settings.confidence_threshold + 0.1]

@@ -74,11 +74,13 @@ def effect_table(
     images: pd.DataFrame,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Paired comparison of two trainings on one or two sets of answers by the contest's AP75;
-    scores are means over as many runs each. Rows: for each of `answers` "all" and the classes, and,
-    for two, BETWEEN. Columns answers, class, labels, gold, expanded, difference (expanded - gold),
-    low, high and second_better over the same draws of `images` (their luck), lowest_run and
-    highest_run of single pairs of runs (the luck of the training)."""
+    """Paired comparison of two trainings on one or two sets of answers by the contest's AP75.
+    `gold` and `expanded` are the predictions tables of as many runs each; scores are means over the
+    runs. Rows: for each of `answers` "all" and the classes, and, for two sets, BETWEEN. Columns
+    answers, class, labels (boxes in the answers), gold, expanded, difference (expanded - gold),
+    low, high and second_better (share of the draws, ties half), lowest_run and highest_run
+    (difference of single pairs of runs). The interval is over the same draws of `images` for all,
+    as `intervals.compare`: the luck of the images; the runs' range is the luck of the training."""
     if len(gold) != len(expanded) or not gold:
         raise ScoringError(
             f"gold and expanded need as many runs each, at least one, got {len(gold)}, "

@@ -49,9 +49,10 @@ def write_silver(
     seed: int = 0,
     teachers_saw_validation: bool | None = None,
 ) -> None:
-    """Write both tars of a silver set into `folder`, each whole or as it was. `archives`: what the
-    `archive` column counts from; `folds`: of the sources, also their copies'.
-    `teachers_saw_validation` (None: not known) is kept in silver.json."""
+    """Write both tars of a silver set into `folder`, each whole or as it was. `archives` is what
+    the `archive` column counts from; `folds` (image_id -> fold, of the sources) puts each copy into
+    the fold of its source. `teachers_saw_validation` (None: not known) is kept in silver.json for
+    the comparison that the validation fold judges. Same input, same bytes."""
     image_tar, label_tar = Path(folder) / IMAGE_TAR, Path(folder) / LABEL_TAR
     plan = yolo.plan(made.images, made.boxes, None if folds is None else made.folds(folds), seed)
     table = plan.manifest
@@ -155,9 +156,10 @@ def write_silver_lists(
 ) -> SilverLists:
     """Two data.yaml files, of set folders, that differ in nothing but labels. `share`: of the
     silver images, drawn by `seed`, that take part. In mode "duplicate" the second copy of an image
-    has silver labels in the one list and gold ones in the other: both see the same photos as often;
-    in other modes a silver image takes its source's place. Sources not in `gold` are left out, and
-    counted."""
+    carries silver labels in the one list and gold labels in the other, so that both trainings see
+    the same photos as often; in the other modes a silver image takes its source's place. Silver
+    images whose source is not in `gold` (held out for validation) are left out and counted. The
+    table has a row a training."""
     if not 0 < share <= 1:
         raise DatasetError(f"the share of silver images must be above 0 and at most 1, got {share}")
     (settings, saw_validation), manifest = read_settings(plus), reading.read_manifest(plus)
