@@ -386,12 +386,14 @@ addEventListener("message", (event) => {{ document.body.dataset.told = event.dat
 TELL = """addEventListener("load", () => parent.postMessage(
     [innerWidth, document.documentElement.scrollWidth, Math.round(Math.max(0, ...[
         ...document.querySelectorAll("main figure, .cover, .stack td")
-    ].map((part) => part.getBoundingClientRect().right)))].join(" "), "*"));"""
+    ].map((part) => part.getBoundingClientRect().right))), Math.round(Math.max(0, ...[
+        ...document.querySelectorAll("main figure img")
+    ].map((picture) => picture.getBoundingClientRect().width)))].join(" "), "*"));"""
 
 
 def widths_in_a_frame(path, tmp_path, width_px):
-    """Inner width, scroll width, end of figures (which pan within) and stacked cells, in px, of a
-    page in a frame of that width: a window has no less than 500 px."""
+    """Inner width, scroll width, end of figures (which pan within) and stacked cells, width of the
+    widest picture, in px, of a page in a frame of that width: a window has no less than 500 px."""
     text = path.read_text(encoding="utf-8").replace("</body>", f"<script>{TELL}</script></body>")
     copy = tmp_path / f"in-{path.name}"
     copy.write_text(text, encoding="utf-8")
@@ -401,7 +403,7 @@ def widths_in_a_frame(path, tmp_path, width_px):
         frame, tmp_path, "", "--virtual-time-budget=3000", "--window-size=1400,900"
     )
     assert console == []
-    return tuple(map(int, re.search(r'data-told="(\d+) (\d+) (\d+)"', dom).groups()))
+    return tuple(map(int, re.search(r'data-told="(\d+) (\d+) (\d+) (\d+)"', dom).groups()))
 
 
 @pytest.mark.slow
@@ -409,7 +411,7 @@ def widths_in_a_frame(path, tmp_path, width_px):
 @pytest.mark.parametrize("width_px", [1300, 390])
 def test_pages_open_without_console_errors_and_fit_the_width(site, tmp_path, width_px):
     for name in ("index", "01_eda", "02_split"):
-        inner, scroll, _ = widths_in_a_frame(site / f"{name}.html", tmp_path, width_px)
+        inner, scroll, *_ = widths_in_a_frame(site / f"{name}.html", tmp_path, width_px)
         assert inner == width_px
         assert scroll <= inner, name
 
@@ -431,8 +433,9 @@ def test_the_report_of_the_committed_notebooks_fits_a_phone_and_is_small(committ
     assert len(pages) == len(notebook_files.find()) + 1
     assert sum(path.stat().st_size for path in pages) < 20e6
     for path in pages:
-        inner, scroll, right = widths_in_a_frame(path, tmp_path, 390)
+        inner, scroll, right, picture = widths_in_a_frame(path, tmp_path, 390)
         assert (inner, scroll <= 390, 300 < right <= 390) == (390, True, True), path.name
+        assert picture > 500 or path.stem == "index", path.name  # text of 10 px, not of 6
 
 
 JUDGED = """<!DOCTYPE html><title>frame</title><body><script>
