@@ -168,20 +168,18 @@ def gains(rows: pd.DataFrame, judge: Photos, work: Path) -> pd.DataFrame:
     interval over resampled photos."""
     told = []
     for key, part in rows.groupby(KEYS[:1] + KEYS[2:-1], sort=False):
-        scores = part.set_index(["way", "seed"])["AP75 at .60"]
+        scores = part.pivot(index="seed", columns="way", values="AP75 at .60")
         for over, way in PAIRS:
-            files = [
-                [work / predictions_of(key[0], name, *key[1:], seed) for name in (over, way)]
-                for seed in part["seed"].unique()
-            ]
-            there = [all(file.is_file() for file in pair) for pair in files]
-            seeds = part["seed"].unique()[there]
-            if not len(seeds):
+            pairs = {
+                seed: [work / predictions_of(key[0], name, *key[1:], seed) for name in (over, way)]
+                for seed in scores.reindex(columns=[over, way]).dropna().index
+            }
+            pairs = {seed: pair for seed, pair in pairs.items() if all(map(Path.is_file, pair))}
+            if not pairs:
                 continue
-            gain = (scores[way][seeds] - scores[over][seeds]).mean()
-            pairs = [pair for pair, known in zip(files, there, strict=True) if known]
-            ends = intervals.limits(bench_accuracy.resampled_gain(judge, pairs)["all"])
-            told.append((*key, over, way, len(seeds), gain, *ends))
+            gain = (scores[way] - scores[over])[[*pairs]].mean()
+            ends = intervals.limits(bench_accuracy.resampled_gain(judge, [*pairs.values()])["all"])
+            told.append((*key, over, way, len(pairs), gain, *ends))
     columns = [*KEYS[:1], *KEYS[2:-1], "over", "way", "seeds", "gain", "low", "high"]
     return pd.DataFrame(told, columns=columns).round(4)
 
