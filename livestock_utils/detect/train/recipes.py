@@ -47,7 +47,7 @@ _DOUBTED_FROM = 0.4
 """Share of the animals without a label from which `auto` doubts absent labels; 1: never.
 
 Rows "final, doubted, 0.4" of benchmarks/results/missing_training.csv, 427 photos, three seeds: AP75
-.411, auto .382. At 20 % .429 and .428, with all labels .435 and .446. Between 20 and 40 % nothing
+.409, auto .381. At 20 % .429 and .428, with all labels .435 and .446. Between 20 and 40 % nothing
 is measured."""
 
 
