@@ -35,6 +35,7 @@ def run(sample, tmp_path_factory):
     for to in ("coco", "yolo", "voc"):
         data = tmp_path_factory.mktemp("data") / to
         writing.convert(sample, data, to)
+        shutil.copy(sample / "truth.csv", data)  # it is of the photos, whatever their layout
         done[to] = data, tmp_path_factory.mktemp(to)
     for data, out in done.values():
         driver.run(data, out, only=["01", "02"])
